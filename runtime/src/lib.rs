@@ -1,8 +1,6 @@
 //! The Lambda of ipgeo as a library: the handlers of the `bootstrap` binary, so that `ipgeo dev` and the tests run the same
 //! code as AWS.
 
-#![expect(missing_docs, reason = "no library for others: a doc comment that only repeats a name is left out")]
-
 #[cfg(feature = "operator")]
 pub mod dynamo;
 pub mod forward;

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 pub struct StoreError {
     /// The attempted action, such as `read of access table ipgeo-prod-access`.
     pub action: String,
+    /// Why it failed.
+    #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
@@ -101,6 +103,7 @@ pub enum Applied {
     Behind {
         /// Padded sequence number.
         watermark: String,
+        /// The current totals.
         totals: MonthTotals,
     },
 }
@@ -125,6 +128,7 @@ pub struct Alert {
 /// Counting progress of one shard after a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newest {
+    /// The shard.
     pub shard: String,
     /// Padded sequence number of the last record of the batch.
     pub sequence: String,
@@ -176,11 +180,13 @@ pub struct EarlyRow {
 /// The result of an [`EarlyUpdate`]: the row as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EarlyApplied {
+    /// It is added.
     Added(EarlyRow),
     /// Nothing was added: the cell holds something else, or the row has too many cells for a new one.
     Refused(EarlyRow),
 }
 
+/// Writes to the ledger, at home.
 pub trait LedgerWrite: Send + Sync {
     /// Adds `update` if the item's watermark for the shard is below `update.first`; otherwise returns the watermark.
     fn apply(&self, update: &LedgerUpdate) -> impl Future<Output = Result<Applied, StoreError>> + Send;

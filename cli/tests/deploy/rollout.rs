@@ -37,7 +37,7 @@ async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
         finish(&cloud, &plan).await;
         assert_eq!(served(&cloud, &file).await, [newer.as_str()]);
         assert!(given(&cloud, &file, &newer).await.expect("a plan").is_empty(), "twice is once");
-        // The way back: the file's own database again, which the buckets still hold.
+        // The return to the file's own database, which the buckets still hold.
         let back = given(&cloud, &file, &before[0]).await.expect("a plan");
         assert!(!back.steps().any(|(_, step)| step.title().starts_with("upload")), "{back:?}");
         finish(&cloud, &back).await;

@@ -17,30 +17,45 @@ use super::route;
 use super::starts::START_BITS;
 use super::trace::{Pages, Silent, Trace};
 
+/// Why a geo database can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum GeoError {
+    /// The file can't be opened or mapped.
     #[error("cannot open geo database {path}")]
-    Open { path: PathBuf, source: std::io::Error },
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// The file is not a MaxMind DB file, or damaged.
     #[error("cannot read geo database {path}; build it again with `ipgeo geo build`")]
-    Damaged { path: PathBuf, source: RawError },
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: RawError,
+    },
     /// A MaxMind DB file, but not a compiled database of this format version.
     #[error(
         "{path} is a database of type `{found}`, not one compiled by this version of ipgeo; `ipgeo geo build` compiles it"
     )]
     Foreign {
+        /// The file.
         path: PathBuf,
         /// Its `database_type`.
         found: String,
     },
 }
 
+/// A compiled database's metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct DatabaseInfo {
     /// The name of the data, such as `DB-IP City Lite`.
     pub name: String,
     /// The date of the data, `2026-06-05`.
     pub date: String,
+    /// The licence of the data.
     pub licence: String,
     /// The attribution that the licence requires; empty if it requires none.
     pub attribution: String,
@@ -110,6 +125,7 @@ impl Database {
         Self::from(FileBytes::Mapped(mapped), path)
     }
 
+    /// Opens a compiled database from its bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, GeoError> {
         Self::from(FileBytes::Owned(bytes), Path::new("(in memory)"))
     }
@@ -141,6 +157,7 @@ impl Database {
         }
     }
 
+    /// The database's metadata.
     pub fn info(&self) -> &DatabaseInfo {
         &self.info
     }

@@ -3,8 +3,6 @@
 //! [`Database`] reads what `compile` writes; both take the names in the file from one module. [`raw`] reads any file of
 //! the MaxMind DB format (version 2.0), sources too. The Lambda is built without the feature `compile`.
 
-#![expect(missing_docs, reason = "no library for others: a doc comment that only repeats a name is left out")]
-
 #[cfg(feature = "compile")]
 pub mod compile;
 mod database;

@@ -334,6 +334,7 @@ impl<'a> Location<'a> {
         self.threat
     }
 
+    /// IANA's name of the time zone.
     pub fn time_zone(&self) -> Option<&'a str> {
         self.zone
     }

@@ -19,8 +19,10 @@ const METADATA_BYTES_MAX: usize = 128 * 1024;
 /// Zero bytes between the tree and the data section.
 const SEPARATOR_BYTES: usize = 16;
 
+/// Why a file can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RawError {
+    /// It has no metadata.
     #[error("it is not a MaxMind DB file: it has no metadata")]
     NoMetadata,
     /// A field of the metadata is missing or impossible.
@@ -42,6 +44,7 @@ pub enum RawError {
 /// The positions of a file's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
+    /// Nodes of the search tree.
     pub node_count: u32,
     /// Bits of one record of a node: 24, 28 or 32.
     pub record_bits: u16,
@@ -213,6 +216,7 @@ impl Layout {
         (record, depth)
     }
 
+    /// The data section.
     #[inline]
     pub fn data<'a>(&self, file: &'a [u8]) -> Data<'a> {
         self.data_traced(file, Silent)

@@ -17,6 +17,7 @@ use crate::tables::rows::month;
 /// The result of [`LedgerTable::replace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replaced {
+    /// The new item is written.
     Done,
     /// The item had changed since it was read: nothing is written.
     Changed,
@@ -42,6 +43,7 @@ impl LedgerTable {
         }
     }
 
+    /// Deletes the table.
     pub async fn delete(&self) -> Result<(), StoreError> {
         let deleted = self.client().delete_table().table_name(self.name()).send().await;
         deleted.map(drop).map_err(|error| failed(format!("deletion of table {}", self.name()), error))

@@ -14,12 +14,15 @@ use aws_sdk_dynamodb::types::{
 use super::Described;
 use crate::tables::{Calls, Cause, Change, Found, Item, Updated, Value};
 
+/// An item in the SDK's types.
 pub(super) type SdkItem = HashMap<String, AttributeValue>;
 
+/// A string attribute.
 pub(super) fn string(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
+/// A number attribute.
 pub(super) fn number(value: impl Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
@@ -52,6 +55,7 @@ pub(super) fn ours(item: SdkItem) -> Item {
     item.into_iter().map(|(name, value)| (name, our_value(value))).collect()
 }
 
+/// A change as part of a transaction.
 pub(super) fn transacted(table: &str, change: Change) -> Result<TransactWriteItem, BuildError> {
     let update = Update::builder()
         .table_name(table)

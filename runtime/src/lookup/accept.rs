@@ -124,6 +124,7 @@ fn thousandths(text: &str) -> Option<u16> {
     }
 }
 
+/// Splits at separators outside quoted strings.
 fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {

@@ -12,8 +12,10 @@ const ECHO_CHARS_MAX: usize = 64;
 /// Why a text has no location. The messages are those of ipdata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AddressFault {
+    /// Not an address.
     #[error("{0} does not appear to be an IPv4 or IPv6 address")]
     NotAnAddress(String),
+    /// An address with a prefix length.
     #[error("{0} is a network, not an IP address; ask for one of its addresses, such as {1}")]
     Network(String, IpAddr),
     /// An address that is not on the public internet.

@@ -14,9 +14,11 @@ const PROBLEM_JSON: &str = "application/problem+json";
 const SHARED: &str = "public, max-age=3600";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
+/// One HTTP answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
+    /// The HTTP status.
     pub status_code: u16,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,

@@ -19,6 +19,7 @@ use crate::store::{AccessRead, StoreError};
 /// The tier of callers without an API key.
 pub(super) const ANONYMOUS: &str = "anonymous";
 
+/// A decided request.
 #[derive(Clone, Debug)]
 pub(super) struct Decision {
     pub(super) verdict: Verdict,
@@ -38,6 +39,7 @@ pub(super) struct Decision {
     pub(super) is_of_key: bool,
     /// Usage after this request, of the API key or the address.
     pub(super) count: u64,
+    /// Whether the answer may be explained.
     pub(super) may_explain: bool,
 }
 
@@ -45,6 +47,7 @@ pub(super) struct Decision {
 #[derive(Debug)]
 pub(super) struct StoreUnavailable(pub(super) StoreError);
 
+/// What a request is decided by.
 pub(super) struct ChargeRequest {
     pub(super) caller: Caller,
     /// The text sent as an API key.

@@ -138,6 +138,7 @@ fn value_of<'a>(finder: &Finder<'_>, object: &'a str) -> Option<&'a str> {
     value_at(object, finder.find(object.as_bytes())? + finder.needle().len())
 }
 
+/// The value that starts at a position.
 fn value_at(text: &str, start: usize) -> Option<&str> {
     text.get(start..start + value_length(&text.as_bytes()[start..])?)
 }

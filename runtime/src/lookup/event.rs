@@ -24,6 +24,7 @@ pub struct Event {
     /// The body: text, or base64 when `is_base64_encoded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// Whether `body` is base64.
     pub is_base64_encoded: bool,
 }
 
@@ -47,6 +48,7 @@ pub struct Http {
     pub method: String,
     /// The address of the immediate connection. The only trusted address.
     pub source_ip: String,
+    /// The `User-Agent` header.
     pub user_agent: String,
 }
 

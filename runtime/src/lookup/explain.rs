@@ -16,6 +16,7 @@ pub struct Origins<'a> {
     pub sources: &'a str,
     /// The date of each source that states one.
     pub dates: &'a BTreeMap<String, String>,
+    /// The date of the database.
     pub date: &'a str,
 }
 

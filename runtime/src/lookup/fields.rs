@@ -101,10 +101,12 @@ fn push_null(location: &mut String, name: &str) {
     location.extend([",\"", name, "\":null"]);
 }
 
+/// Whether `name` is a field of a location.
 pub(super) fn is_field(name: &str) -> bool {
     FIELDS.contains(&name) || NEVER_KNOWN.contains(&name)
 }
 
+/// Whether `name` is a field of a network number.
 pub(super) fn is_network_field(name: &str) -> bool {
     NETWORK_FIELDS.contains(&name)
 }

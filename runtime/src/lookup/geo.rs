@@ -8,6 +8,7 @@ use ipgeo_geo::Database;
 
 use super::explain::Origins;
 
+/// A geo database.
 pub trait Geo: Send + Sync {
     /// Appends the JSON members of an address's location to `out`, without braces and without `ip`, `threat` and `count`.
     /// Returns the members of `threat` that a source covers, without braces. If the address is not in the database, appends

@@ -46,9 +46,21 @@ pub struct Lookup<A, G, S> {
 
 /// The request, with its addresses parsed.
 enum Work {
-    Location { address: Result<IpAddr, AddressFault>, part: Part, explain: bool },
-    Bulk { items: Vec<Result<Subject, BadItem>>, part: Part, wrap: bool },
-    Asn { number: u32, part: Part },
+    Location {
+        address: Result<IpAddr, AddressFault>,
+        part: Part,
+        explain: bool,
+    },
+    Bulk {
+        items: Vec<Result<Subject, BadItem>>,
+        part: Part,
+        wrap: bool,
+    },
+    Asn {
+        number: u32,
+        part: Part,
+    },
+    /// An invalid request.
     Bad(Problem),
 }
 
@@ -299,6 +311,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         Answer::json(health.to_string())
     }
 
+    /// Adds the headers about the database.
     fn finish(&self, mut answer: Answer) -> Answer {
         answer.header("x-database-date", self.geo.date());
         if let Some((text, link)) = self.geo.attribution() {

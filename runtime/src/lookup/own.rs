@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::own_count::OwnCount;
 
+/// One identity's usage.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Own {
     pub(super) calls: OwnCount,

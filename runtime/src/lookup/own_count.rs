@@ -19,6 +19,7 @@ pub(super) struct OwnCount {
 }
 
 impl OwnCount {
+    /// Adds `calls` at `now`.
     pub(super) fn add(&mut self, now: Timestamp, calls: u64) {
         if calls == 0 {
             return;

@@ -9,6 +9,7 @@ use super::address::AddressFault;
 /// An answer that is not a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
+    /// The HTTP status.
     pub(super) status: u16,
     /// What people and clients read.
     pub(super) message: String,
@@ -174,6 +175,7 @@ pub(super) fn is_bad_request(status: u16) -> bool {
 pub(super) struct OverQuota {
     /// The quota before the request.
     pub(super) quota: QuotaState,
+    /// The rate, if there is one.
     pub(super) rate: Option<RateState>,
     /// The cost of the refused request in calls.
     pub(super) cost: u64,

@@ -26,9 +26,12 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Maximum characters of an AS number, `AS4294967295`.
 const AS_CHARS_MAX: usize = 12;
 
+/// The route of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
+    /// A metered request.
     Metered(Metered),
+    /// The health check.
     Health,
     /// The `OpenAPI` description.
     Description,
@@ -36,12 +39,14 @@ pub(super) enum Route {
     Preflight,
 }
 
+/// A metered request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Metered {
     /// The location of an address, or of the caller (`None`), or parts of it.
     Location {
         /// The text sent as an address.
         address: Option<String>,
+        /// Which part.
         part: Part,
         /// Whether the sources of its fields are wanted; never of a single field.
         explain: bool,
@@ -56,7 +61,12 @@ pub(super) enum Metered {
         wrap: bool,
     },
     /// A network number.
-    Asn { number: u32, part: Part },
+    Asn {
+        /// The number.
+        number: u32,
+        /// Which part.
+        part: Part,
+    },
 }
 
 /// An item of a bulk request.
@@ -73,12 +83,15 @@ pub(super) enum Item {
 /// The requested part of a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
+    /// All of it.
     All,
     /// Some of its fields, as an object.
     Fields(Vec<String>),
     /// One field's value.
     Field {
+        /// Its name.
         name: String,
+        /// The format of its value.
         form: Form,
     },
 }
@@ -86,7 +99,9 @@ pub(super) enum Part {
 /// The format of a single field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
+    /// As JSON.
     Json,
+    /// As plain text.
     Plain,
     /// Strings as plain text, everything else as JSON.
     PlainTexts,
@@ -97,10 +112,12 @@ pub(super) fn path(event: &Event) -> Cow<'_, str> {
     percent_decode_str(event.path()).decode_utf8_lossy()
 }
 
+/// Whether the request is for `/`.
 pub(super) fn is_root(event: &Event) -> bool {
     path(event).trim_matches('/').is_empty()
 }
 
+/// Parses an event's request.
 pub(super) fn route(event: &Event) -> Result<Route, Problem> {
     let path = path(event);
     let path = path.trim_matches('/');
@@ -171,6 +188,7 @@ fn as_number(text: &str) -> Option<u32> {
     shaped.then(|| digits.parse().ok()).flatten()
 }
 
+/// The caller's `User-Agent`.
 pub(super) fn agent(event: &Event) -> &str {
     event.header("user-agent").unwrap_or(&event.request_context.http.user_agent)
 }

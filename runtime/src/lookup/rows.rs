@@ -19,6 +19,7 @@ pub trait RecordRead: Read {
 /// A row with more cells than the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyCells {
+    /// Its line in the file.
     pub line: u64,
     /// Its cells.
     pub cells: usize,
@@ -77,6 +78,7 @@ impl<'a> Rows<'a> {
         Ok(count)
     }
 
+    /// The rows of the block.
     pub fn block(&self) -> &[ByteRecord] {
         &self.block
     }
@@ -125,6 +127,7 @@ impl<'a> Rows<'a> {
         self.writer.write_byte_record(row).map_err(io_error)
     }
 
+    /// Writes what is buffered.
     pub fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }

@@ -11,6 +11,7 @@ use super::problem::RefusalStatuses;
 /// Settings of one edge, set by the operator's tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// The edge's region.
     pub region: RegionName,
     /// Seconds that an access record is cached.
     pub access_cache_s: u32,

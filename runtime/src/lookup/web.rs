@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::event::Event;
 use super::request::{PHP_AGENTS, agent, path, queries};
 
+/// A file, compressed.
 pub(super) struct File {
     /// Its media type.
     pub(super) kind: &'static str,

@@ -27,10 +27,12 @@ impl<C> AccessTable<C> {
         Self { client, table: table.into() }
     }
 
+    /// The client.
     pub fn client(&self) -> &C {
         &self.client
     }
 
+    /// The table's name.
     pub fn name(&self) -> &str {
         &self.table
     }

@@ -12,6 +12,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A client of the API: the Lambda's own small one, or the SDK's for the operator's tool and tests.
 pub trait Calls: Send + Sync {
+    /// The item with this key.
     fn get(
         &self,
         table: &str,
@@ -29,6 +30,7 @@ pub trait Calls: Send + Sync {
 /// The result of a batch of reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
+    /// The items found.
     pub items: Vec<Item>,
     /// Keys that the API did not process because it was throttled.
     pub left: Vec<Item>,
@@ -47,9 +49,11 @@ pub enum Updated {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Change {
+    /// The item's key.
     pub key: Item,
     /// The attributes to set, add and remove.
     pub update_expression: String,
+    /// The condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition_expression: Option<String>,
     /// Attribute names by their placeholders.

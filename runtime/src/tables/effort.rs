@@ -11,6 +11,7 @@ pub enum Effort {
     Patient,
 }
 
+/// Timeouts and retries of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Timeout of opening a connection.
@@ -19,12 +20,14 @@ pub struct Bounds {
     pub attempt: Duration,
     /// Timeout of all attempts together.
     pub all: Duration,
+    /// Maximum attempts.
     pub tries: u32,
     /// Maximum pause before the second attempt; it doubles with each further one.
     pub pause: Duration,
 }
 
 impl Effort {
+    /// The timeouts and retries.
     pub fn bounds(self) -> Bounds {
         let ms = Duration::from_millis;
         match self {

@@ -10,6 +10,7 @@ use crate::store::{
     Alert, Applied, EarlyApplied, EarlyUpdate, LedgerUpdate, LedgerWrite, Newest, ShardNote, StoreError,
 };
 
+/// Home's ledger.
 #[derive(Clone, Debug)]
 pub struct LedgerTable<C> {
     client: C,
@@ -22,10 +23,12 @@ impl<C> LedgerTable<C> {
         Self { client, table: table.into() }
     }
 
+    /// The table's name.
     pub fn name(&self) -> &str {
         &self.table
     }
 
+    /// The client.
     pub fn client(&self) -> &C {
         &self.client
     }

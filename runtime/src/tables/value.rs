@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// An item: its attributes by name.
 pub type Item = HashMap<String, Value>;
 
+/// An attribute's value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Value {
     /// A string.
@@ -40,10 +41,12 @@ impl Value {
     }
 }
 
+/// A string attribute.
 pub fn string(text: impl Into<String>) -> Value {
     Value::S(text.into())
 }
 
+/// A number attribute.
 pub fn number(value: impl Display) -> Value {
     Value::N(value.to_string())
 }

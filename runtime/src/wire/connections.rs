@@ -17,6 +17,7 @@ use super::fault::Fault;
 
 /// Maximum bytes of a response; a page of items has 1 MB, a few times that as JSON.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// Maximum idle connections.
 const IDLE_MAX: usize = 32;
 /// How long an idle connection is assumed to be alive. In wall-clock time, which includes the time that an environment is
 /// frozen.
@@ -24,6 +25,7 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(50);
 
 type Sender = SendRequest<Full<Bytes>>;
 
+/// Connections to one endpoint.
 pub(super) struct Connections {
     endpoint: Endpoint,
     /// Timeout of opening a connection.

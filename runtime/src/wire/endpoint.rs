@@ -12,14 +12,24 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+/// A faulty environment.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
+    /// A missing variable that Lambda sets.
     #[error("environment variable {0} is not set; Lambda sets it by itself")]
     Missing(&'static str),
+    /// An invalid endpoint.
     #[error("endpoint `{0}` is not `http://host` or `https://host`, with or without a port")]
     Endpoint(String),
+    /// Unreadable certificates.
     #[error("cannot read certificates from {path} ({}): {why}", env::CA_BUNDLE)]
-    Bundle { path: PathBuf, why: String },
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        why: String,
+    },
+    /// TLS setup failed.
     #[error("TLS setup failed: {0}")]
     Tls(String),
 }
@@ -66,10 +76,12 @@ impl Account {
         self.endpoint("sns", &self.region, self.sns.as_deref())
     }
 
+    /// Kinesis in any region.
     pub(super) fn kinesis(&self, region: &RegionName) -> Result<Endpoint, EndpointError> {
         self.endpoint("kinesis", region, self.kinesis.as_deref())
     }
 
+    /// Lambda in any region.
     pub(super) fn lambda(&self, region: &RegionName) -> Result<Endpoint, EndpointError> {
         self.endpoint("lambda", region, self.lambda.as_deref())
     }
@@ -90,6 +102,7 @@ impl Account {
     }
 }
 
+/// The endpoint of one service.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) url: String,

@@ -7,12 +7,16 @@ use hyper::body::Bytes;
 /// Why a call failed. The message includes all causes.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
+    /// No connection could be opened.
     #[error("no connection to {to}: {why}")]
     Unconnected { to: String, why: String },
+    /// The connection failed during the call.
     #[error("the connection to {to} failed: {why}")]
     Broken { to: String, why: String },
+    /// No answer in time.
     #[error("no answer from {to} within {} ms", within.as_millis())]
     Late { to: String, within: Duration },
+    /// The service returned an error.
     #[error("{code}: {message}")]
     Refused { status: u16, code: String, message: String, body: Bytes },
     /// The call could not be signed or serialised, or its answer not parsed.

@@ -20,6 +20,7 @@ const BOUNDS: Bounds = Bounds {
     pause: Duration::from_millis(100),
 };
 
+/// A function in a region.
 #[derive(Clone)]
 pub struct Function {
     lambda: Arc<Signed>,

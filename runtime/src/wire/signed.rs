@@ -19,6 +19,7 @@ use crate::tables::Bounds;
 /// Parses the code and message of an error response.
 type ReadRefusal = fn(&[u8]) -> Option<(String, String)>;
 
+/// A client of one service.
 pub(super) struct Signed {
     connections: Connections,
     service: &'static str,
@@ -28,6 +29,7 @@ pub(super) struct Signed {
     read_refusal: ReadRefusal,
 }
 
+/// One call.
 pub(super) struct Call<'a> {
     /// The path and query after the endpoint's `/`.
     pub(super) path: &'a str,

@@ -11,6 +11,7 @@ use crate::forward::LogsEvent;
 use crate::store::StoreError;
 use crate::tables::Effort;
 
+/// A stream in a region.
 #[derive(Clone)]
 pub struct Stream {
     kinesis: Arc<Signed>,

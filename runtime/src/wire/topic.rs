@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use crate::tables::{Bounds, Effort};
 use crate::usage::AlertMessage;
 
+/// A topic.
 #[derive(Clone)]
 pub struct Topic {
     sns: Arc<Signed>,
@@ -35,6 +36,7 @@ fn read_refusal(body: &[u8]) -> Option<(String, String)> {
 }
 
 impl Topic {
+    /// A topic by its ARN.
     pub fn new(account: &Account, arn: String) -> Result<Self, EndpointError> {
         let (region, credentials) = (account.region.clone(), account.credentials.clone());
         let endpoint = account.sns()?;

@@ -238,7 +238,7 @@ async fn settled(deployment: &Deployment) -> anyhow::Result<Observed> {
     }
 }
 
-/// A way back from a failed run.
+/// A return to what served before a failed run.
 enum Return {
     /// Functions that failed their gate serve the version before again. Takes seconds.
     Versions(Plan),

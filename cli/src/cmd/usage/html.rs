@@ -173,7 +173,8 @@ fn late_ms(config: &Config) -> i64 {
     i64::try_from(std::time::Duration::from_secs_f64(seconds).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What a month has cost until now, by the calls that were counted in it: all, those of API keys, and the number of those, and what it will cost with the projected calls.
+/// What a month has cost until now, and what it will cost with the projected calls. The counts: all calls in it, those with an
+/// API key, and the number of API keys that called.
 fn cost(
     config: &Config,
     month: Month,

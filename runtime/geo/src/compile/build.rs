@@ -9,15 +9,18 @@ use super::ranges::RangeSet;
 use super::source::Source;
 use super::write::{CompiledDatabase, DataDescription};
 
+/// A source of a build.
 #[derive(Debug)]
 pub struct BuildSource {
     /// Its name in `regions.toml`.
     pub name: String,
+    /// Its ranges with their records.
     pub data: SourceData,
     /// Data that every range of the source has in addition.
     pub gives: SourceGives,
 }
 
+/// The data of a source.
 #[derive(Debug)]
 pub enum SourceData {
     /// A `.mmdb` file.

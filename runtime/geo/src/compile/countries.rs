@@ -73,6 +73,7 @@ pub struct LanguageFacts {
     pub code: &'static str,
 }
 
+/// A country's currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CurrencyFacts {
     /// In English.
@@ -152,11 +153,13 @@ impl CountryTable {
         self.0.get_key_value(code).map(|(code, _)| *code)
     }
 
+    /// Every country's code.
     pub fn codes(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
     }
 }
 
+/// The name of a continent by its code.
 pub(super) fn continent_name(code: &str) -> Option<&'static str> {
     CONTINENTS.iter().find(|(known, _)| *known == code).map(|(_, name)| *name)
 }

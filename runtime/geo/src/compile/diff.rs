@@ -18,8 +18,10 @@ use crate::{Database, GeoError};
 /// Number of moves between countries to report.
 const MOVES_MAX: usize = 5;
 
+/// Why two databases were not compared.
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
+    /// A file is not a compiled database.
     #[error(transparent)]
     Open(#[from] GeoError),
     /// The networks of a file can't be counted.
@@ -63,9 +65,12 @@ pub struct CountryMove {
     pub count: u64,
 }
 
+/// The differences found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DatabaseDiff {
+    /// Date of the old database.
     pub old_date: String,
+    /// Date of the new one.
     pub new_date: String,
     /// The seed that addresses were drawn from.
     pub seed: u64,
@@ -78,15 +83,19 @@ pub struct DatabaseDiff {
     pub corrections: Option<CorrectionCount>,
 }
 
+/// What corrections change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CorrectionCount {
+    /// Corrections.
     pub corrections: u64,
+    /// Their IPv4 addresses.
     pub ipv4_addresses: u64,
     /// Corrections that change the location of their first address.
     pub changed: u64,
 }
 
 impl DatabaseDiff {
+    /// The largest `country_percent`.
     pub fn country_percent_max(&self) -> f64 {
         self.sampled.iter().map(|sampled| sampled.country_percent).fold(0.0, f64::max)
     }
@@ -196,6 +205,7 @@ pub fn diff(old_file: &Path, new_file: &Path, count: u32, seed: u64) -> Result<D
     Ok(DatabaseDiff { old_date: date(&old), new_date: date(&new), seed, sampled, moves, corrections: None })
 }
 
+/// Counts what corrections change between two databases.
 pub fn count_corrections(
     old_file: &Path,
     new_file: &Path,

@@ -23,11 +23,13 @@ pub struct SourceValue {
     /// The source's index in the list of sources.
     #[serde(skip)]
     pub index: usize,
+    /// The source's name.
     pub source: String,
     /// The network that the value is about, in CIDR form.
     pub range: String,
 }
 
+/// A field of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExplainedField {
     /// Its name; members of objects have a dot: `threat.is_tor`.

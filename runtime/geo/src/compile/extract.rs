@@ -33,6 +33,7 @@ pub(super) struct SourceNetwork {
     pub(super) kind: String,
 }
 
+/// One record of a source.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct SourceRecord {
     pub(super) place: Option<SourcePlace>,
@@ -43,6 +44,7 @@ pub(super) struct SourceRecord {
     pub(super) accuracy_radius_km: Option<u16>,
 }
 
+/// The supported layouts of a source's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SourceLayout {
     /// ip-location-db: `country_code`, `state1`, `city`, `latitude`, …, without nesting.
@@ -196,6 +198,7 @@ fn ipinfo(value: &Value<'_>) -> SourceRecord {
     SourceRecord { place: Some(place), network, ..SourceRecord::default() }
 }
 
+/// A set of the fields of a place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct PlaceFields(u8);
 
@@ -298,6 +301,7 @@ impl SourcePlace {
         taken
     }
 
+    /// Whether any field is known.
     pub(super) fn is_known(&self) -> bool {
         *self != Self::default()
     }

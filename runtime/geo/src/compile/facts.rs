@@ -31,6 +31,7 @@ impl Flags {
         Self(self.0 | other.0)
     }
 
+    /// Whether all flags of `other` are set.
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }

@@ -31,6 +31,7 @@ use super::source::{Cursor, Source};
 use super::tree::{FinishedTree, Target, TargetKind, TreeBuilder};
 use crate::format::number_address;
 
+/// A source to merge.
 pub(super) struct MergeInput<'a> {
     pub(super) name: &'a str,
     pub(super) tree: MergeTree<'a>,
@@ -38,6 +39,7 @@ pub(super) struct MergeInput<'a> {
     pub(super) gives: &'a SourceGives,
 }
 
+/// The tree of a source.
 pub(super) enum MergeTree<'a> {
     /// A source database.
     File(&'a Source, SourceLayout),

@@ -1,12 +1,15 @@
 //! Reporting how far a build is.
 
+/// A phase of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuildPhase {
     /// Walking all sources and laying out the result.
     Merge,
+    /// Writing the file.
     Write,
 }
 
+/// Receives the progress of a build.
 pub trait BuildProgress {
     /// A phase begins; about `total` steps are expected.
     fn begin(&self, phase: BuildPhase, total: u64);
@@ -14,6 +17,7 @@ pub trait BuildProgress {
     fn done(&self, steps: u64);
 }
 
+/// Ignores progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProgress;
 

@@ -67,6 +67,7 @@ impl RangeSet {
         Self { skipped, ..self }
     }
 
+    /// The skipped parts of the file.
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
     }

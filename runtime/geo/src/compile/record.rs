@@ -279,6 +279,7 @@ impl RecordSet {
         Some(self.facts.index(text))
     }
 
+    /// Adds to the weight of a record.
     pub(super) fn weigh(&mut self, record: u32, weight: u64) {
         let record = record as usize;
         if self.weights.len() <= record {
@@ -287,6 +288,7 @@ impl RecordSet {
         self.weights[record] = self.weights[record].saturating_add(weight);
     }
 
+    /// The weight of a record.
     pub(super) fn weight(&self, record: usize) -> u64 {
         self.weights.get(record).copied().unwrap_or(0)
     }

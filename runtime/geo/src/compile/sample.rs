@@ -21,6 +21,7 @@ pub const SAMPLE_NAME: &str = "ipgeo sample";
 /// Number of columns of a line.
 const COLUMNS: usize = 10;
 
+/// Compiles the sample database.
 pub fn sample() -> Result<Vec<u8>, BuildError> {
     let description = DataDescription {
         name: SAMPLE_NAME.to_owned(),

@@ -9,6 +9,7 @@ use super::kind::other_kind;
 use crate::map::map_file;
 use crate::raw::{Layout, Step, Value};
 
+/// A source database, mapped into memory.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
@@ -24,12 +25,14 @@ pub struct Parts {
     pub country: bool,
     /// Everything about the place, the country too.
     pub city: bool,
+    /// The autonomous system.
     pub asn: bool,
 }
 
 impl Parts {
     /// Only the networks.
     pub const NONE: Self = Self { country: false, city: false, asn: false };
+    /// Everything.
     pub const ALL: Self = Self { country: true, city: true, asn: true };
 }
 
@@ -76,10 +79,12 @@ impl Source {
         self.parts
     }
 
+    /// The path it was opened with.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Number of nodes of its tree.
     pub(super) fn nodes(&self) -> u32 {
         self.layout.node_count
     }
@@ -204,6 +209,7 @@ impl PrefixTrie {
         }
     }
 
+    /// Number of nodes.
     pub(super) fn nodes(&self) -> usize {
         self.nodes.len()
     }

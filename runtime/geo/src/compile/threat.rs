@@ -5,6 +5,7 @@
 
 use super::facts::{FLAGS, Flags};
 
+/// A flag that is derived from others.
 struct Derived {
     flag: &'static str,
     /// It is true if one of these is, and false only if all are known to be false.

@@ -15,6 +15,7 @@ pub(super) struct Target(u32);
 
 const LEAF: u32 = 1 << 31;
 
+/// The meaning of a [`Target`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TargetKind {
     Empty,
@@ -60,6 +61,7 @@ pub(super) struct TreeBuilder {
 }
 
 impl TreeBuilder {
+    /// The tree with the halves `left` and `right`.
     pub(super) fn branch(&mut self, left: Target, right: Target) -> Target {
         if left == right && !matches!(left.kind(), TargetKind::Node(_)) {
             return left;

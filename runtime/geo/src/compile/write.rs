@@ -29,9 +29,11 @@ pub struct DataDescription {
     pub name: String,
     /// The date of the data, `2026-06-05`.
     pub date: String,
+    /// The licence of the data.
     pub licence: String,
     /// The attribution that the licence requires; empty if it requires none.
     pub attribution: String,
+    /// The link of the attribution.
     pub attribution_link: String,
     /// When the newest source was made, Unix seconds. Not the time of the build, so that the same sources give the same
     /// bytes.
@@ -302,6 +304,7 @@ impl<'a> DataSection<'a> {
     }
 }
 
+/// A compiled database, ready to be written.
 pub struct CompiledDatabase {
     nodes: Vec<[Target; 2]>,
     offsets: Vec<u32>,
@@ -334,6 +337,7 @@ impl CompiledDatabase {
         Err(BuildError::TooLarge(largest))
     }
 
+    /// The file in memory.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let _never_fails = self.write(&mut bytes);

@@ -5,10 +5,12 @@
 use super::{RawError, Value};
 use crate::trace::{Silent, Trace};
 
+/// Maximum depth of nested values.
 const DEPTH_MAX: u32 = 16;
 /// Maximum number of values to read at once.
 const ENTRIES_MAX: usize = 10_000;
 
+/// A data section.
 #[derive(Debug, Clone, Copy)]
 pub struct Data<'a, T = Silent> {
     bytes: &'a [u8],
@@ -98,6 +100,7 @@ impl<'a, T: Trace> Data<'a, T> {
         }
     }
 
+    /// The value at `at`.
     #[inline(always)]
     pub(crate) fn unread(self, at: usize) -> Option<Unread> {
         Some(Unread { at, word: self.word(at)? })

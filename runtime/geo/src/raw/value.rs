@@ -13,11 +13,13 @@ pub enum Value<'a> {
     Double(f64),
     /// IEEE 754 single.
     Float(f32),
+    /// A truth value.
     Bool(bool),
     /// Raw bytes, or an integer too large for 64 bits.
     Bytes(&'a [u8]),
     /// Keys and values in file order.
     Map(Vec<(&'a str, Value<'a>)>),
+    /// Values in order.
     Array(Vec<Value<'a>>),
 }
 
@@ -35,6 +37,7 @@ impl<'a> Value<'a> {
         path.iter().try_fold(self, |value, name| value.get(name))
     }
 
+    /// The text, if it is one.
     pub fn text(&self) -> Option<&'a str> {
         match self {
             Self::Text(text) => Some(text),

@@ -26,6 +26,7 @@ const RETENTION_S: i64 = 35 * 86_400;
 /// A recorded alert, and when it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedAlert {
+    /// The alert.
     pub alert: Alert,
     /// When it was sent; `None` if it was not, or if the counter stopped just before it could record that.
     pub sent: Option<Timestamp>,
@@ -78,6 +79,7 @@ impl<C: Calls> LedgerTable<C> {
         self.is_applied(addition(alert)).await
     }
 
+    /// Records that an alert was sent.
     pub async fn alert_was_sent(&self, alert: &Alert, at: Timestamp) -> Result<(), StoreError> {
         let change = Change::new(key(alert), "SET #sent = :sent")
             .name("#sent", SENT)

@@ -130,8 +130,10 @@ pub enum KeyWriteError {
     /// There is already an item with this hash.
     #[error("this API key exists already")]
     Exists,
+    /// There is no item with this hash.
     #[error("there is no such API key")]
     Missing,
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

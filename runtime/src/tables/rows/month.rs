@@ -26,6 +26,7 @@ pub const NOTHING_COUNTED: &str = "0";
 pub struct LedgerItem {
     /// Who was charged.
     pub identity: Identity,
+    /// The month, in UTC.
     pub month: Month,
     /// Calls charged in the month.
     pub charged: u64,

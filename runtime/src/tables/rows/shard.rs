@@ -51,6 +51,7 @@ pub struct RegionNewest {
 /// How far one shard is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardNewest {
+    /// The shard's id in the stream.
     pub shard: String,
     /// Padded sequence number of the last record counted.
     pub sequence: String,

@@ -18,6 +18,7 @@ use super::{Found, kind, lines, network};
 pub struct Correction {
     /// A network, an address or a range.
     pub network: String,
+    /// City.
     pub city: String,
     /// Name of the region.
     pub region: String,
@@ -25,8 +26,11 @@ pub struct Correction {
     pub region_code: String,
     /// ISO 3166 code of two letters.
     pub country_code: String,
+    /// Postal code.
     pub postal: String,
+    /// Degrees north.
     pub latitude: String,
+    /// Degrees east.
     pub longitude: String,
     /// IANA's name.
     pub time_zone: String,
@@ -225,6 +229,7 @@ fn header_of(row: &CsvLine) -> Result<Vec<&'static str>, String> {
     if names.contains(&"network") { Ok(names) } else { Err("it has no column `network`".to_owned()) }
 }
 
+/// The text of a file of corrections.
 pub fn write_corrections(corrections: &[Correction]) -> Result<Vec<u8>, String> {
     // A text that starts with `#` is quoted, so that it is not read as a comment.
     let mut writer = WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());

@@ -13,6 +13,7 @@ enum Step {
     Members,
 }
 
+/// A path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonPath {
     text: String,

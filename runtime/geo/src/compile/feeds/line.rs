@@ -42,6 +42,7 @@ impl CsvLine {
         Ok(())
     }
 
+    /// Number of columns.
     pub(super) fn len(&self) -> usize {
         self.columns
     }
@@ -53,10 +54,12 @@ impl CsvLine {
         self.text[start..*end].trim_ascii()
     }
 
+    /// A column as text.
     pub(super) fn text(&self, index: usize) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(self.get(index))
     }
 
+    /// All columns.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.columns).map(|index| self.get(index))
     }

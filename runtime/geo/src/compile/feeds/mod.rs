@@ -25,6 +25,7 @@ pub use json_path::JsonPath;
 /// A larger file is not a list.
 const BYTES_MAX: u64 = 1 << 30;
 
+/// The form of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RangeFormat {
     /// One range a row: first and last address, or a network, then columns in a known order or under a header.
